@@ -350,7 +350,7 @@ impl Builder {
 
     /// The network with that output, which the last node made.
     pub(super) fn finish(self, logits: &Tensor) -> Network {
-        debug_assert_eq!(logits.index, self.nodes.len(), "{}: the last node makes the output", self.name);
+        assert_eq!(logits.index, self.nodes.len(), "{}: the last node makes the output", self.name);
         Network {
             name: self.name,
             input_shape: self.input_shape,

@@ -193,7 +193,7 @@ impl Network {
     /// The same network with trained weights: the values of each tensor of [`Network::weights`], and where they are
     /// from.
     pub(super) fn with_values(self, tensors: Vec<Vec<f32>>, origin: &str) -> Self {
-        debug_assert!(self.weights.iter().map(Weights::count).eq(tensors.iter().map(|values| values.len() as u64)));
+        assert!(self.weights.iter().map(Weights::count).eq(tensors.iter().map(|values| values.len() as u64)));
         Self { values: Values::Trained { tensors, origin: origin.to_owned() }, ..self }
     }
 

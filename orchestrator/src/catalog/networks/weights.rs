@@ -50,7 +50,7 @@ impl Weights {
     /// additions, multiplications and conversions that IEEE 754 defines to the last bit are used, so that every machine
     /// draws the same.
     pub(super) fn draw(&self, numbers: &mut Numbers, range: Range<u64>, values: &mut Vec<f32>) {
-        debug_assert!(range.start.is_multiple_of(2), "{} from {}", self.name, range.start);
+        assert!(range.start.is_multiple_of(2), "{} from {}", self.name, range.start);
         let scale = self.bound * UNIT;
         let value = |bits: u32| self.centre + ((bits >> 8) as i32 - 0x0080_0000) as f32 * scale;
         let count = range.end - range.start;

@@ -5,7 +5,9 @@ use jiff::Timestamp;
 use super::lease_time::ClockLead;
 use super::sweeps::unknown;
 use super::value::{Row, ToValue, named_params, params};
-use super::{Database, Outcome, SqlStore, Transaction, epoch_column, lease_nanoseconds, nanoseconds, parts};
+use super::{
+    Connection, Database, Outcome, SqlStore, Transaction, epoch_column, lease_nanoseconds, nanoseconds, parts,
+};
 use crate::domain::{RunId, SweepId};
 use crate::store::{HeldLeases, LeaseHolder, LeaseOutcome, LeaseStore, PartStore as _, StoreError, SweepPart};
 
@@ -45,6 +47,10 @@ const OVERTAKEN: &str = "
 const DEVICE_LEASES: &str = "
     SELECT device, holder, sweep_id, until_ns, :lease_now FROM device_leases WHERE until_ns > :lease_now
     ORDER BY device";
+
+const DEVICE_LEASE: &str = "
+    SELECT device, holder, sweep_id, until_ns, :lease_now FROM device_leases
+    WHERE device = :device AND until_ns > :lease_now";
 
 const PROLONG_SWEEPS: &str = "
     UPDATE sweeps SET lease_until_ns = :lease_now + :lease_ns WHERE lease_holder = :holder AND lease_until_ns > 0
@@ -129,8 +135,9 @@ impl<D: Database> LeaseStore for SqlStore<D> {
         if let Some(epoch) = taken.first() {
             return Ok(LeaseOutcome::Taken { epoch: epoch.unsigned_abs() });
         }
-        let held = self.device_leases(now)?.into_iter().find(|(held, _)| held == device);
-        match held {
+        let parameters = named_params! {":device": device, ":lease_now": nanoseconds(now)};
+        let held = self.query("look up the lease of a device", DEVICE_LEASE, parameters, device_lease(now))?;
+        match held.into_iter().next().transpose()? {
             Some((_, holder)) => Ok(LeaseOutcome::Held(holder)),
             // It ended between the two looks.
             None => self.lease_device(device, sweep, holder, lease, now),
@@ -162,17 +169,13 @@ impl<D: Database> LeaseStore for SqlStore<D> {
     }
 
     fn preempted_by(&self, device: &str, sweep: &SweepId, now: Timestamp) -> Result<Option<SweepId>, StoreError> {
-        self.transaction("look up who waits for a device", |transaction| preempted_by(transaction, device, sweep, now))
+        let look = |connection: &dyn Connection| preempted_by(&Transaction(connection), device, sweep, now);
+        self.connected("look up who waits for a device", look)
     }
 
     fn device_leases(&self, now: Timestamp) -> Result<Vec<(String, LeaseHolder)>, StoreError> {
         let parameters = named_params! {":lease_now": nanoseconds(now)};
-        let rows = self.query("list the leases of devices", DEVICE_LEASES, parameters, |row| {
-            let (device, holder) = (row.get(0)?, row.get(1)?);
-            let sweep_id = row.get::<Option<String>>(2)?.map(SweepId);
-            let until = ClockLead::between(row.get(4)?, now).told(row.get(3)?);
-            Ok(until.map(|until| (device, LeaseHolder { holder, sweep_id, until })))
-        })?;
+        let rows = self.query("list the leases of devices", DEVICE_LEASES, parameters, device_lease(now))?;
         rows.into_iter().collect()
     }
 
@@ -207,6 +210,19 @@ impl<D: Database> LeaseStore for SqlStore<D> {
             }
             Ok(())
         })
+    }
+}
+
+/// A device, and who has it.
+type HeldDevice = Result<(String, LeaseHolder), StoreError>;
+
+/// Reads rows of leases of devices.
+fn device_lease(now: Timestamp) -> impl FnMut(&Row<'_>) -> Outcome<HeldDevice> {
+    move |row| {
+        let (device, holder) = (row.get(0)?, row.get(1)?);
+        let sweep_id = row.get::<Option<String>>(2)?.map(SweepId);
+        let until = ClockLead::between(row.get(4)?, now).told(row.get(3)?);
+        Ok(until.map(|until| (device, LeaseHolder { holder, sweep_id, until })))
     }
 }
 

@@ -17,7 +17,7 @@ const LOCK: &str = "
 
 const IN_FORCE: &str = "
     SELECT device, locked_by, why, since_ns, until_ns, :lease_now FROM device_locks
-    WHERE (CAST(:device AS TEXT) IS NULL OR device = :device) AND until_ns > :lease_now ORDER BY device";
+    WHERE until_ns > :lease_now ORDER BY device";
 
 const OF_DEVICE: &str = "
     SELECT device, locked_by, why, since_ns, until_ns, :lease_now FROM device_locks
@@ -61,8 +61,14 @@ impl<D: Database> LockStore for SqlStore<D> {
     }
 
     fn device_locks(&self, device: Option<&str>, now: Timestamp) -> Result<Vec<DeviceLock>, StoreError> {
-        let parameters = named_params! {":device": device, ":lease_now": nanoseconds(now)};
-        let rows = self.query("list locks of devices", IN_FORCE, parameters, |row| LockRow::read(row, now))?;
+        let action = "list locks of devices";
+        let rows = match device {
+            Some(device) => self.connected(action, |it| in_force(&Transaction(it), device, now))?.into_iter().collect(),
+            None => {
+                let parameters = named_params! {":lease_now": nanoseconds(now)};
+                self.query(action, IN_FORCE, parameters, |row| LockRow::read(row, now))?
+            }
+        };
         rows.into_iter().map(LockRow::lock).collect()
     }
 }

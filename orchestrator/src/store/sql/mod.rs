@@ -31,7 +31,7 @@ mod schedules;
 mod sightings;
 mod submissions;
 mod sweep_words;
-mod sweeps;
+pub(in crate::store) mod sweeps;
 pub(in crate::store) mod value;
 
 use std::time::Duration;

@@ -28,7 +28,7 @@ impl RunFacts {
     /// # Errors
     /// When it has no JSON.
     pub(super) fn of(record: &Record) -> Result<RunFacts, serde_json::Error> {
-        let whole = serde_json::to_value(record)?;
+        let whole = without_samples(record)?;
         let judged = whole.get("judged").filter(|judged| !judged.is_null()).map(Value::to_string);
         Ok(RunFacts {
             median_ns: median_ns(record),
@@ -38,6 +38,26 @@ impl RunFacts {
             judged,
         })
     }
+}
+
+/// What is read of a record's JSON: of as many samples as there may be, none becomes a value of its own.
+fn without_samples(record: &Record) -> Result<Value, serde_json::Error> {
+    let measurement = &record.measurement;
+    let measured = [
+        ("conditions", serde_json::to_value(&measurement.conditions)?),
+        ("cpus", serde_json::to_value(&measurement.cpus)?),
+        ("threads", serde_json::to_value(measurement.threads)?),
+    ];
+    let fields = [
+        ("device", serde_json::to_value(&record.device)?),
+        ("engine_files", serde_json::to_value(&record.engine_files)?),
+        ("farmctl_version", serde_json::to_value(&record.farmctl_version)?),
+        ("job", serde_json::to_value(&record.job)?),
+        ("judged", serde_json::to_value(record.judged.as_ref())?),
+        ("measurement", Value::Object(measured.map(|(name, value)| (name.to_owned(), value)).into_iter().collect())),
+        ("runner_sha256", serde_json::to_value(&record.runner_sha256)?),
+    ];
+    Ok(Value::Object(fields.map(|(name, value)| (name.to_owned(), value)).into_iter().collect()))
 }
 
 fn median_ns(record: &Record) -> Option<i64> {

@@ -250,7 +250,7 @@ impl<D: Database> RunStore for SqlStore<D> {
     }
 
     fn attempts(&self, sweep: &SweepId, job: &JobId) -> Result<(JobState, Vec<Attempt>), StoreError> {
-        let state = self.transaction("look up a job", |transaction| job_state(transaction, sweep, job))?;
+        let state = self.connected("look up a job", |connection| job_state(&Transaction(connection), sweep, job))?;
         let state = state.ok_or_else(|| StoreError::UnknownJob { sweep: sweep.clone(), job: job.clone() })?;
         let state = state.parse().map_err(|error: String| corrupt("the state of a job", &error))?;
         let rows = self.query("list the attempts of a job", ATTEMPTS, [&sweep.0, &job.0], AttemptRow::read)?;

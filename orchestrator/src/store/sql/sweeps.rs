@@ -45,11 +45,14 @@ const COMPARE: &str = "
     WHERE schedule IS NOT NULL
     ON CONFLICT DO NOTHING";
 
-const JOBS: &str = "
-    SELECT j.job FROM jobs j
-    WHERE j.sweep_id = :sweep AND (CAST(:device AS TEXT) IS NULL OR j.device = :device)
-      AND (:closed = 1 OR j.state <> :recorded)
-    ORDER BY j.position";
+const JOBS: &str = "SELECT job FROM jobs WHERE sweep_id = ?1 ORDER BY position";
+
+// The state stands as a word: so the index of open jobs is used.
+
+const OPEN_JOBS: &str = "SELECT job FROM jobs WHERE sweep_id = ?1 AND state <> 'recorded' ORDER BY position";
+
+pub(in crate::store) const OPEN_JOBS_OF_DEVICE: &str =
+    "SELECT job FROM jobs WHERE sweep_id = ?1 AND device = ?2 AND state <> 'recorded' ORDER BY position";
 
 const COUNTS: &str = "
     WITH of_jobs AS (SELECT count(*) AS jobs, count(*) FILTER (WHERE state <> 'recorded') AS open
@@ -258,11 +261,14 @@ impl<D: Database> SweepStore for SqlStore<D> {
     }
 
     fn open_jobs(&self, sweep: &SweepId, device: Option<&str>) -> Result<Vec<Job>, StoreError> {
-        self.list_jobs(sweep, device, false)
+        match device {
+            Some(device) => self.list_jobs(OPEN_JOBS_OF_DEVICE, [&sweep.0, device]),
+            None => self.list_jobs(OPEN_JOBS, [&sweep.0]),
+        }
     }
 
     fn jobs(&self, sweep: &SweepId) -> Result<Vec<Job>, StoreError> {
-        self.list_jobs(sweep, None, true)
+        self.list_jobs(JOBS, [&sweep.0])
     }
 
     fn records(&self, sweep: &SweepId) -> Result<Vec<Record>, StoreError> {
@@ -292,11 +298,8 @@ impl<D: Database> SqlStore<D> {
         rows.into_iter().map(SweepColumns::row).collect()
     }
 
-    fn list_jobs(&self, sweep: &SweepId, device: Option<&str>, closed: bool) -> Result<Vec<Job>, StoreError> {
-        let parameters = named_params! {
-            ":sweep": sweep.0, ":device": device, ":closed": closed, ":recorded": JobState::Recorded.as_str(),
-        };
-        let jobs = self.query("list jobs", JOBS, parameters, |row| row.get::<String>(0))?;
+    fn list_jobs(&self, sql: &str, parameters: impl Params) -> Result<Vec<Job>, StoreError> {
+        let jobs = self.query("list jobs", sql, parameters, |row| row.get::<String>(0))?;
         jobs.iter().map(|json| from_json("a job", json)).collect()
     }
 

@@ -1,8 +1,9 @@
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use rusqlite::backup::Backup;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
@@ -181,11 +182,27 @@ pub(super) const IN_MEMORY: &str = ":memory:";
 
 /// Makes a store in memory.
 pub(super) fn in_memory() -> Result<Connection, StoreError> {
-    let path = PathBuf::from(IN_MEMORY);
-    let mut connection =
-        Connection::open_in_memory().map_err(|error| failure("make a store in memory", &path, &error))?;
-    set_up(&mut connection).map_err(|error| failure("set up the schema", &path, &error))?;
+    let refused = |action: &'static str| move |error| failure(action, Path::new(IN_MEMORY), &error);
+    let mut connection = Connection::open_in_memory().map_err(refused("make a store in memory"))?;
+    let mut empty = EMPTY.lock().unwrap_or_else(PoisonError::into_inner);
+    let copied = empty.as_ref().map_or(Ok(()), |empty| {
+        copy(empty, &mut connection)?;
+        connection.execute_batch("UPDATE lab SET id = lower(hex(randomblob(8)))")
+    });
+    copied.and_then(|()| set_up(&mut connection)).map_err(refused("set up the schema"))?;
+    if empty.is_none() {
+        let mut first = Connection::open_in_memory().map_err(refused("make a store in memory"))?;
+        copy(&connection, &mut first).map_err(refused("set up the schema"))?;
+        *empty = Some(first);
+    }
     Ok(connection)
+}
+
+/// A store in memory with nothing but its schema: the next ones are copies of it, as simulations make thousands.
+static EMPTY: Mutex<Option<Connection>> = Mutex::new(None);
+
+fn copy(from: &Connection, to: &mut Connection) -> rusqlite::Result<()> {
+    Backup::new(from, to)?.step(-1).map(drop)
 }
 
 /// Makes sure that the file is empty or a store that this program knows; returns whether it is empty.

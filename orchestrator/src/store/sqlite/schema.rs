@@ -1,4 +1,4 @@
-use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
 use crate::store::neighbours::{Standing, works_from};
 
@@ -61,25 +61,37 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<u32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Brings the schema from whatever version it has to the last of `steps`, each step in a transaction of its own.
-/// Another process may do the same at the same time: the version is read again once the write lock is held.
+/// Brings the schema from whatever version it has to the last of `steps`: each step in a transaction of its own, and
+/// those of a new store, which has no rows, in one, so that the disk is waited for once. A step that is refused leaves
+/// the version before it. Another process may do the same at the same time: the version is read again once the write
+/// lock is held.
 pub(super) fn migrate(connection: &mut Connection, steps: &[&str]) -> rusqlite::Result<()> {
     // Who only reads needs no lock of the writer's.
     if usize::try_from(version(connection)?).is_ok_and(|found| found == steps.len()) {
         return Ok(());
     }
     loop {
-        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let found = version(&transaction)?;
-        let Some(step) = usize::try_from(found).ok().and_then(|index| steps.get(index)) else {
+        let left = usize::try_from(found).ok().and_then(|index| steps.get(index..)).unwrap_or_default();
+        if left.is_empty() {
             return Ok(());
-        };
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-        transaction.pragma_update(None, "user_version", found + 1)?;
-        if transaction.query_row(SAYS_FROM, [], |row| row.get::<_, i64>(0))? == 1 {
-            transaction.execute(NOTE_FROM, [works_from(found + 1)])?;
         }
+        let together = if found == 0 { left.len() } else { 1 };
+        let taken = (found + 1..).zip(&left[..together]).try_for_each(|(to, step)| take(&mut transaction, step, to));
         transaction.commit()?;
+        taken?;
     }
+}
+
+/// Takes one step, or nothing of it.
+fn take(transaction: &mut Transaction<'_>, step: &str, to: u32) -> rusqlite::Result<()> {
+    let savepoint = transaction.savepoint()?;
+    savepoint.execute_batch(step)?;
+    savepoint.pragma_update(None, "application_id", APPLICATION_ID)?;
+    savepoint.pragma_update(None, "user_version", to)?;
+    if savepoint.query_row(SAYS_FROM, [], |row| row.get::<_, i64>(0))? == 1 {
+        savepoint.execute(NOTE_FROM, [works_from(to)])?;
+    }
+    savepoint.commit()
 }

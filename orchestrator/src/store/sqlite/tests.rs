@@ -7,6 +7,7 @@ mod hosts;
 mod maintenance;
 mod migrations;
 mod neighbours;
+mod open_jobs;
 mod people;
 mod power_loss;
 mod reading;
