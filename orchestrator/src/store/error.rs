@@ -64,8 +64,8 @@ pub enum StoreError {
     /// Others work with the store that could not any more once its schema is brought up to date.
     #[error(
         "bring {path} from schema version {found} to {known}: {hosts} at work with it, and could not be any more; end \
-         their daemons first (runs under way go on on their devices), or wait a minute where they have died, then bring \
-         them all to one version"
+         their daemons first (runs under way go on on their devices), or wait a minute where they have died, then \
+         bring them all to one version"
     )]
     NeededAsItIs {
         /// The server and its database.

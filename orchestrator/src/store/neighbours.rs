@@ -8,9 +8,9 @@ use super::StoreError;
 /// Steps of the schema after which a program that knows only the step before works on, as it is, by their numbers. Each
 /// other step keeps it out.
 ///
-/// Such a step only adds: tables, indices, and columns that may be empty or have a default. A row that the older program
-/// writes, which knows nothing of them, must mean the same to the newer one; and nothing that the older one reads may
-/// have another meaning, or hold a word that it does not know.
+/// Such a step only adds: tables, indices, and columns that may be empty or have a default. A row that the older
+/// program writes, which knows nothing of them, must mean the same to the newer one. Nothing that the older one reads
+/// may have another meaning, or hold a word that it does not know.
 const COMPATIBLE: &[u32] = &[];
 
 /// The oldest version that a program may know to work with a store of this one.
@@ -28,14 +28,14 @@ fn oldest(version: u32, compatible: &[u32]) -> u32 {
 
 /// What a store says of its schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct SchemaVersions {
     /// Its version.
     pub(super) found: u32,
     /// The oldest version that a program may know to work with it.
     pub(super) works_from: u32,
 }
 
-impl Standing {
+impl SchemaVersions {
     /// Makes sure that a program that knows this version may work with the store at `path`; returns the store's version
     /// where that is newer.
     pub(super) fn allows(self, known: u32, path: &Path) -> Result<Option<u32>, StoreError> {
@@ -59,7 +59,7 @@ impl Standing {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use super::{COMPATIBLE, Standing, oldest};
+    use super::{COMPATIBLE, SchemaVersions, oldest};
     use crate::store::{postgres, sqlite};
 
     /// What of a step's SQL does more than add.
@@ -96,11 +96,11 @@ mod tests {
     #[test]
     fn a_program_works_with_what_was_only_added_to_and_with_nothing_else() {
         assert_eq!([27, 28, 29, 30, 31].map(|version| oldest(version, &[29, 30])), [27, 28, 28, 28, 31]);
-        let standing = |found, works_from| Standing { found, works_from };
-        assert!(standing(30, 28).is_neighbours(28) && !standing(30, 28).is_beyond(28));
-        assert!(standing(30, 28).is_beyond(27) && !standing(30, 28).is_neighbours(27));
+        let versions = |found, works_from| SchemaVersions { found, works_from };
+        assert!(versions(30, 28).is_neighbours(28) && !versions(30, 28).is_beyond(28));
+        assert!(versions(30, 28).is_beyond(27) && !versions(30, 28).is_neighbours(27));
         // As new as the program, or older.
-        assert!([28, 30].iter().all(|found| !standing(*found, *found).is_beyond(30)));
-        assert!(!standing(30, 28).is_neighbours(30));
+        assert!([28, 30].iter().all(|found| !versions(*found, *found).is_beyond(30)));
+        assert!(!versions(30, 28).is_neighbours(30));
     }
 }

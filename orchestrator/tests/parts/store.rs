@@ -64,7 +64,7 @@ fn faults_damage_and_newer_stores_are_told_with_code_3() {
     assert!(!half.exists(), "an export that failed leaves nothing");
 
     let whole = std::fs::read(&path).unwrap();
-    let newer = "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA user_version = 99";
+    let newer = "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA user_version = 99; UPDATE works_from SET version = 99";
     Connection::open(&path).unwrap().execute_batch(newer).unwrap();
     let before = std::fs::read(&path).unwrap();
     for words in [&["store", "check"][..], &["sweeps", "list"], &["store", "vacuum"]] {

@@ -35,8 +35,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// One whose clock is so far ahead. It reaches the server by a way of its own, unless nobody reaches that; without a
-    /// server it has this store.
+    /// One whose clock is so far ahead. It reaches the server by a way of its own, unless nobody reaches that. Without
+    /// a server it has this store.
     pub fn new(
         number: u64,
         ahead: SignedDuration,

@@ -1,4 +1,4 @@
-//! A host that does not reach the database begins nothing, and its runs end on their boards, where others find them once
+//! A host that does not reach the database begins nothing. Its runs end on their boards, where others find them once
 //! its leases are over.
 
 use std::collections::BTreeSet;

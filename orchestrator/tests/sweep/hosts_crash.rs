@@ -1,6 +1,6 @@
-//! Three hosts carry sweeps out while the worst happens to them: a host dies, or stands still for longer than its lease;
-//! the database is gone, or one host's way to it, or to a board; clocks are set. Each job has its one record all the
-//! same, no board ever has two runs at once, and all hosts tell the same.
+//! Three hosts carry sweeps out while the worst happens to them: a host dies, or stands still for longer than its
+//! lease; the database is gone, or one host's way to it, or to a board; clocks are set. Each job has its one record all
+//! the same, no board ever has two runs at once, and all hosts tell the same.
 //!
 //! `FARMCTL_CRASH_SEED=N` has the moments of an earlier run again, as far as time lets it.
 
@@ -91,7 +91,7 @@ impl Chance {
 }
 
 /// How a host is.
-enum Standing {
+enum HostState {
     Up(Daemon),
     /// Since then.
     Frozen(Daemon, Instant),
@@ -110,7 +110,7 @@ struct Broken {
 struct Story {
     lab: HostsLab,
     chance: Chance,
-    standing: Vec<Standing>,
+    states: Vec<HostState>,
     broken: Vec<Broken>,
     /// The number of the moment.
     now: usize,
@@ -141,9 +141,9 @@ impl Story {
         lab.ask(WATCH);
         // One of them is a day off all the time.
         lab.hosts[2].set_clock(DAY_SECONDS);
-        let standing = lab.hosts.iter().map(|host| Standing::Up(host.start())).collect();
+        let states = lab.hosts.iter().map(|host| HostState::Up(host.start())).collect();
         let chance = Chance { seed, drawn: 0 };
-        Story { lab, chance, standing, broken: Vec::new(), now: 0, began: Instant::now() }
+        Story { lab, chance, states, broken: Vec::new(), now: 0, began: Instant::now() }
     }
 
     fn say(&self, what: &str) {
@@ -153,10 +153,10 @@ impl Story {
 
     /// What there is to see, where something was waited for in vain.
     fn seen(&self) -> String {
-        let told = self.standing.iter().zip(HOSTS).map(|(standing, name)| match standing {
-            Standing::Up(daemon) => format!("{name}:\n{}", daemon.told()),
-            Standing::Frozen(daemon, _) => format!("{name}, frozen:\n{}", daemon.told()),
-            Standing::Dead(_) => format!("{name}: dead\n"),
+        let told = self.states.iter().zip(HOSTS).map(|(state, name)| match state {
+            HostState::Up(daemon) => format!("{name}:\n{}", daemon.told()),
+            HostState::Frozen(daemon, _) => format!("{name}, frozen:\n{}", daemon.told()),
+            HostState::Dead(_) => format!("{name}: dead\n"),
         });
         let open = self.lab.ask(
             "SELECT sweep_id, device, state, count(*) FROM jobs WHERE state <> 'recorded' GROUP BY 1, 2, 3;
@@ -171,7 +171,7 @@ impl Story {
     }
 
     fn up(&self) -> Vec<usize> {
-        (0..HOSTS.len()).filter(|host| matches!(self.standing[*host], Standing::Up(_))).collect()
+        (0..HOSTS.len()).filter(|host| matches!(self.states[*host], HostState::Up(_))).collect()
     }
 
     fn sweeps(&self) -> Vec<SweepId> {
@@ -208,10 +208,10 @@ impl Story {
             self.pass(host, board);
         }
         for host in 0..HOSTS.len() {
-            match &self.standing[host] {
-                Standing::Dead(until) if is_all || *until <= now => self.restart(host),
-                Standing::Frozen(_, since) if since.elapsed() > BEYOND_LEASE => self.thaw(host),
-                Standing::Frozen(_, since) if is_all => {
+            match &self.states[host] {
+                HostState::Dead(until) if is_all || *until <= now => self.restart(host),
+                HostState::Frozen(_, since) if since.elapsed() > BEYOND_LEASE => self.thaw(host),
+                HostState::Frozen(_, since) if is_all => {
                     let since = *since;
                     self.wait_until("the end of a lease", || since.elapsed() > BEYOND_LEASE);
                     self.thaw(host);
@@ -231,14 +231,14 @@ impl Story {
         // A daemon that does not reach the database does not start.
         self.broken.retain(|broken| broken.host != host || broken.board.is_some());
         self.pass(host, None);
-        self.standing[host] = Standing::Up(self.lab.hosts[host].start());
+        self.states[host] = HostState::Up(self.lab.hosts[host].start());
     }
 
     fn thaw(&mut self, host: usize) {
         self.say(&format!("{} goes on", HOSTS[host]));
-        if let Standing::Frozen(daemon, _) = std::mem::replace(&mut self.standing[host], Standing::Dead(0)) {
+        if let HostState::Frozen(daemon, _) = std::mem::replace(&mut self.states[host], HostState::Dead(0)) {
             daemon.signal(Signal::SIGCONT);
-            self.standing[host] = Standing::Up(daemon);
+            self.states[host] = HostState::Up(daemon);
         }
     }
 
@@ -262,13 +262,13 @@ impl Story {
         match kind {
             Kind::Kill | Kind::Freeze if may_lose => {
                 let host = self.chance.pick(&up).unwrap();
-                let Standing::Up(daemon) = std::mem::replace(&mut self.standing[host], Standing::Dead(until)) else {
+                let HostState::Up(daemon) = std::mem::replace(&mut self.states[host], HostState::Dead(until)) else {
                     unreachable!("it is up")
                 };
                 if kind == Kind::Freeze {
                     self.say(&format!("{} stands still", HOSTS[host]));
                     daemon.signal(Signal::SIGSTOP);
-                    self.standing[host] = Standing::Frozen(daemon, Instant::now());
+                    self.states[host] = HostState::Frozen(daemon, Instant::now());
                 } else {
                     self.say(&format!("{} is killed, until moment {until}", HOSTS[host]));
                     daemon.kill();
@@ -335,8 +335,8 @@ impl Story {
         self.wait_until("devices that nobody has", || held().is_empty());
         let troubles = || self.lab.hosts.iter().flat_map(|host| host.troubles()).collect::<Vec<_>>();
         self.wait_until(&format!("an end of troubles: {:?}", troubles()), || troubles().is_empty());
-        for (standing, name) in self.standing.drain(..).zip(HOSTS) {
-            let Standing::Up(daemon) = standing else { panic!("{name} is not up") };
+        for (state, name) in self.states.drain(..).zip(HOSTS) {
+            let HostState::Up(daemon) = state else { panic!("{name} is not up") };
             let told = daemon.told();
             assert!(daemon.stop().success(), "{name}:\n{told}");
         }

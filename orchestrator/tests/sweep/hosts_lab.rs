@@ -1,6 +1,6 @@
 //! Three hosts of one lab: real daemons, each with a folder, a name, a machine identity and a clock of its own; one
-//! PostgreSQL, and boards that two or three of the hosts reach. Each way of a host breaks alone: to the database, and to
-//! each board.
+//! PostgreSQL, and boards that two or three of the hosts reach. Each way of a host breaks alone: to the database, and
+//! to each board.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

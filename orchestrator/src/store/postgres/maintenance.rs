@@ -65,14 +65,14 @@ impl MaintenanceStore for PostgresStore {
     }
 
     fn may_work(&self) -> Result<Option<u32>, StoreError> {
-        let mut standing = None;
+        let mut versions = None;
         let looked = self.database.connected(&mut |session| {
-            standing = Some(schema::standing(session)?);
+            versions = Some(schema::versions(session)?);
             Ok(())
         });
-        let looked = looked.and_then(|()| standing.ok_or(Fault::Undone));
-        let standing = looked.map_err(|fault| self.database.error("look at the schema", fault))?;
-        standing.allows(schema::known_version(), Path::new(&self.database.address.shown))
+        let looked = looked.and_then(|()| versions.ok_or(Fault::Undone));
+        let versions = looked.map_err(|fault| self.database.error("look at the schema", fault))?;
+        versions.allows(schema::known_version(), Path::new(&self.database.address.shown))
     }
 
     fn back_up(&self, _: &Path) -> Result<(), StoreError> {

@@ -1,6 +1,6 @@
 use super::session::Session;
 use crate::domain::HOST_SILENT_AFTER;
-use crate::store::neighbours::{Standing, works_from};
+use crate::store::neighbours::{SchemaVersions, works_from};
 use crate::store::sql::value::{Bound, Params, Row, params};
 use crate::store::sql::{Connection, Fault, Outcome};
 
@@ -87,7 +87,7 @@ pub(super) fn version(connection: &dyn Connection) -> Outcome<u32> {
 }
 
 /// What a store that is there says of its schema.
-pub(super) fn standing(connection: &dyn Connection) -> Outcome<Standing> {
+pub(super) fn versions(connection: &dyn Connection) -> Outcome<SchemaVersions> {
     let found = version(connection)?;
     let says_from = texts(connection, SAYS_FROM, &[])?;
     let mut told = None;
@@ -97,7 +97,7 @@ pub(super) fn standing(connection: &dyn Connection) -> Outcome<Standing> {
             Ok(())
         })?;
     }
-    Ok(Standing { found, works_from: told.unwrap_or(found) })
+    Ok(SchemaVersions { found, works_from: told.unwrap_or(found) })
 }
 
 /// Hosts at work that could not be any more after the steps of this program; none where they can.

@@ -11,7 +11,7 @@ use super::files::{FileIdentity, LogTrust, Mark, StoreFiles, make_private, trust
 use super::maintenance::damage;
 use super::schema;
 use crate::store::StoreError;
-use crate::store::neighbours::Standing;
+use crate::store::neighbours::SchemaVersions;
 
 /// How long a statement waits for another process's transaction. Ours take milliseconds; a backup may take seconds.
 pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -210,7 +210,7 @@ fn check(connection: &mut Connection, path: &Path) -> Result<bool, StoreError> {
     // All from one moment: another process may be making the store right now.
     struct Header {
         application: i32,
-        schema: Standing,
+        schema: SchemaVersions,
         entries: i64,
     }
     let mut read = || -> rusqlite::Result<Header> {
@@ -218,7 +218,7 @@ fn check(connection: &mut Connection, path: &Path) -> Result<bool, StoreError> {
         let moment = connection.transaction()?;
         let entries = moment.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
         let application = moment.pragma_query_value(None, "application_id", |row| row.get(0))?;
-        Ok(Header { application, schema: schema::standing(&moment)?, entries })
+        Ok(Header { application, schema: schema::versions(&moment)?, entries })
     };
     let Header { application, schema, entries } = read().map_err(|error| failure("read the header", path, &error))?;
     let is_new = application == 0 && schema.found == 0 && entries == 0;

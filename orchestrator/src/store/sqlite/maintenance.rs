@@ -33,10 +33,10 @@ impl MaintenanceStore for SqliteStore {
     }
 
     fn may_work(&self) -> Result<Option<u32>, StoreError> {
-        let looked = self.with_connection(|connection| schema::standing(connection));
-        let standing =
+        let looked = self.with_connection(|connection| schema::versions(connection));
+        let versions =
             looked.map_err(|error| connection::failure("look at the schema", &self.database.path, &error))?;
-        standing.allows(schema::known_version(), &self.database.path)
+        versions.allows(schema::known_version(), &self.database.path)
     }
 
     fn back_up(&self, to: &Path) -> Result<(), StoreError> {
@@ -143,7 +143,7 @@ fn schema_faults(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let (expected, found) = (all(&fresh)?, all(connection)?);
     let missing = expected.difference(&found).map(|entry| format!("{SCHEMA_LACKS}{entry}"));
     // A newer program may have added to it.
-    if schema::standing(connection)?.is_neighbours(schema::known_version()) {
+    if schema::versions(connection)?.is_neighbours(schema::known_version()) {
         return Ok(missing.collect());
     }
     Ok(missing.chain(found.difference(&expected).map(|entry| format!("the schema has a foreign {entry}"))).collect())

@@ -1,6 +1,6 @@
 use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior};
 
-use crate::store::neighbours::{Standing, works_from};
+use crate::store::neighbours::{SchemaVersions, works_from};
 
 /// Marks the file as ours in its header: «farm» in ASCII.
 pub(super) const APPLICATION_ID: i32 = 0x6661_726d;
@@ -49,11 +49,11 @@ const NOTE_FROM: &str =
     "INSERT INTO works_from (one, version) VALUES (1, ?1) ON CONFLICT (one) DO UPDATE SET version = excluded.version";
 
 /// What the store says of its schema.
-pub(super) fn standing(connection: &Connection) -> rusqlite::Result<Standing> {
+pub(super) fn versions(connection: &Connection) -> rusqlite::Result<SchemaVersions> {
     let found = version(connection)?;
     let says_from: i64 = connection.query_row(SAYS_FROM, [], |row| row.get(0))?;
     let told = if says_from == 0 { None } else { connection.query_row(WORKS_FROM, [], |row| row.get(0)).optional()? };
-    Ok(Standing { found, works_from: told.unwrap_or(found) })
+    Ok(SchemaVersions { found, works_from: told.unwrap_or(found) })
 }
 
 /// The version in the file's header.

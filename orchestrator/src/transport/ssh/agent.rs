@@ -1,7 +1,7 @@
 //! The person's ssh agent: what it has, and its signatures.
 //!
-//! Main functions: [`keys`] and [`Signing`]. An agent may hang (one that was forwarded by a connection that is gone), or
-//! wait for a person's touch. Then it is named, and not the server.
+//! Main functions: [`keys`] and [`Signing`]. An agent may hang (one that was forwarded by a connection that is gone),
+//! or wait for a person's touch. Then it is named, and not the server.
 
 use std::path::Path;
 use std::sync::atomic::Ordering;
