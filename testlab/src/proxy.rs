@@ -76,6 +76,8 @@ struct Route {
     server: SocketAddr,
     /// Where the next connections are cut, one each.
     cuts: VecDeque<CutAt>,
+    /// Where all others are.
+    each: Option<CutAt>,
 }
 
 /// A proxy in front of one server.
@@ -106,7 +108,7 @@ impl FaultProxy {
         let address = listener.local_addr().map_err(failed())?;
         let (sender, receiver) = watch::channel(Fault::none(0));
         let counters = Arc::new([AtomicU64::new(0), AtomicU64::new(0)]);
-        let route = Arc::new(Mutex::new(Route { server, cuts: VecDeque::new() }));
+        let route = Arc::new(Mutex::new(Route { server, cuts: VecDeque::new(), each: None }));
         let task = tokio::spawn(accept(listener, Arc::clone(&route), receiver, Arc::clone(&counters))).abort_handle();
         Ok(FaultProxy { address, route, fault: sender, counters, task })
     }
@@ -140,6 +142,11 @@ impl FaultProxy {
     /// Closes the next connection that nobody has such plans for, once `bytes` have gone this way on it.
     pub fn cut_next(&self, direction: Direction, bytes: u64) {
         self.route().cuts.push_back(CutAt { direction, bytes });
+    }
+
+    /// Closes each connection that is made from now on, once `bytes` have gone this way on it.
+    pub fn cut_each(&self, direction: Direction, bytes: u64) {
+        self.route().each = Some(CutAt { direction, bytes });
     }
 
     /// Another server has the address from now on: connections that are there are closed.
@@ -196,7 +203,7 @@ async fn accept(
         if !fault.borrow().refuse {
             let (server, cut) = {
                 let mut route = route.lock().unwrap_or_else(PoisonError::into_inner);
-                (route.server, route.cuts.pop_front())
+                (route.server, route.cuts.pop_front().or(route.each))
             };
             connections.spawn(relay(client, server, cut, fault.clone(), Arc::clone(&counters)));
         }

@@ -91,7 +91,7 @@ fn intervals(series: u32) {
     ];
     interval_rows(&kinds, series);
     println!(
-        "Series that are too short for what they do: what wanders takes as long as a good part of them, or lies under \
+        "Series that are too short for what they do: what wanders takes longer than a tenth of them, or lies under \
          noise as large, and\nthey can't tell it from a level. No estimate finds what is not there: such an interval \
          holds the median less often than it says.\n"
     );

@@ -150,8 +150,8 @@ impl<'a> Checker<'a> {
             return Some(node.clone());
         }
         let message = format!("{}: expected {}, found {}", title(name), expected(choices), quoted(text));
-        let near = nearest(text, words.iter().copied());
-        self.fault(node.span, message, near.map(|word| format!("did you mean `{word}`?")));
+        let near = nearest(text, words.iter().copied()).map(|word| format!("did you mean `{word}`?"));
+        self.fault(node.span, message, near.or_else(|| of_another_field(name, text)));
         None
     }
 
@@ -372,4 +372,10 @@ fn describe(schema: &Json) -> String {
     };
     let names: Vec<String> = types(schema).iter().filter_map(name).collect();
     if names.is_empty() { "nothing".to_owned() } else { names.join(" or ") }
+}
+
+/// The field that people mean by a value that this one never has.
+fn of_another_field(name: &str, text: &str) -> Option<String> {
+    let percent = text.strip_suffix('%').filter(|_| name == "precision")?.trim();
+    Some(format!("how well the median is to be known: `limits: {{ measure: {{ interval_percent: {percent} }} }}`"))
 }

@@ -1,6 +1,6 @@
 //! What goes wrong on one device is a row with its kind, and no other device's business.
 
-use testlab::{BlackHole, Board, BoardOptions, Direction, FaultProxy, KeyPair, SmallDisk};
+use testlab::{BlackHole, Board, BoardOptions, ClosedPort, Direction, FaultProxy, KeyPair, SmallDisk};
 
 use super::support::{Lab, QUICK, farm, lasting, local_device, quick, runtime, ssh_device};
 
@@ -18,7 +18,7 @@ fn each_broken_device_has_its_kind_and_the_good_one_its_result() {
     let other_key = other_key.split(' ').take(2).collect::<Vec<_>>().join(" ");
     let good_key = good.host_key.public().unwrap();
     let good_key = good_key.split(' ').take(2).collect::<Vec<_>>().join(" ");
-    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let refused = ClosedPort::take().unwrap();
     let home = |board: &Board| board.home.join("farmctl").display().to_string();
     let identity = |board: &Board| format!("identity_file: {}", board.identity.path.display());
 
@@ -27,7 +27,7 @@ fn each_broken_device_has_its_kind_and_the_good_one_its_result() {
         ssh_device("changed-key", &good, good.port).replace(&good_key, &other_key),
         ssh_device("wrong-password", &asking, asking.port)
             .replace(&identity(&asking), &format!("password: {{ file: {} }}", lab.path("password").display())),
-        ssh_device("refused-port", &good, refused),
+        ssh_device("refused-port", &good, refused.port()),
         ssh_device("black-hole", &good, hole.port()),
         ssh_device("unknown-name", &good, good.port).replace("host: 127.0.0.1", "host: nobody.invalid"),
         ssh_device("full-disk", &small, small.port).replace(&home(&small), &full.path().display().to_string()),
@@ -63,9 +63,9 @@ fn each_broken_device_has_its_kind_and_the_good_one_its_result() {
 #[test]
 fn no_device_usable_is_an_exit_code_of_its_own() {
     let board = Board::start().unwrap();
-    let refused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let refused = ClosedPort::take().unwrap();
     let lab = Lab::new();
-    lab.write("farms/lab.yaml", &farm(&[ssh_device("gone", &board, refused)]));
+    lab.write("farms/lab.yaml", &farm(&[ssh_device("gone", &board, refused.port())]));
     lab.write("configs/quick.yaml", &format!("{QUICK}timeouts: {{ arrive_seconds: 1 }}\n"));
     lab.sweep(&["configs/quick.yaml"]).expect_code(5);
 }

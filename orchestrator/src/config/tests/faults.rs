@@ -74,6 +74,7 @@ fn structure_of_a_sweep() {
         ("no models", "name: x\n"),
         ("empty lists", "models: []\nthreads: []\n"),
         ("words", "models: resnet50\nprecision: fp23\nweights: [trained, synthetik]\non_failure: stop\n"),
+        ("a precision of the median", "models: resnet50\nprecision: 2 %\n"),
         ("threads", "models: resnet50\nthreads: [0, 2, bigg, 1.5, -1, all]\n"),
         ("cores", "models: resnet50\nthreads: [{ cores: [] }, { core: [1] }, { cores: [-1, 4096, x] }]\n"),
         (

@@ -10,8 +10,8 @@ pub(super) const TRUST: &[Column] = &[
         kind: ColumnKind::Number,
         unit: "ms",
         description: "Low end of the median's interval of 95 %, made for samples that depend on each other; empty \
-            where they are too few, or depend too much. Of fewer than 100 samples it may be too narrow, where what \
-            disturbs the device lasts tens of inferences: so few can't show it.",
+            where they are too few, or depend too much. It may be too narrow where what disturbs the \
+            device lasts longer than a tenth of the run: such a run can't show it.",
         value: |row| interval(row).map(|(low, _)| low / 1e6).into(),
     },
     Column {

@@ -98,8 +98,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_that_is_not_there_is_refused() {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let address = ServerAddress { host: "127.0.0.1".to_owned(), port };
+        let closed = testlab::ClosedPort::take().unwrap();
+        let address = ServerAddress { host: "127.0.0.1".to_owned(), port: closed.port() };
         let outcome = call(&address, Duration::from_secs(60), |server| server.version().map(drop)).await.unwrap();
         assert!(matches!(outcome, Err(Refusal::Broken(error)) if error.kind() == io::ErrorKind::ConnectionRefused));
     }

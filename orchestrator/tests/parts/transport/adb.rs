@@ -10,7 +10,7 @@ use farmctl::transport::adb::{HealingNotice, list_announced, list_devices, take_
 use farmctl::transport::{
     Command, ConnectOptions, ErrorKind, Exit, OutputSink, Transport, TransportError, address, connect, run_collect,
 };
-use testlab::{AdbServer, Phone, PhoneOptions};
+use testlab::{AdbServer, ClosedPort, Phone, PhoneOptions};
 use tokio::io::{AsyncRead, ReadBuf};
 
 use super::suite::{self, LONG};
@@ -282,7 +282,8 @@ async fn what_is_not_there_is_told_with_what_is() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_server_and_without_adb_a_person_is_told_what_to_install() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let closed = ClosedPort::take().unwrap();
+    let port = closed.port();
     let endpoint =
         AdbEndpoint { serial: Some("R58".into()), server: Some(format!("127.0.0.1:{port}")), ..AdbEndpoint::default() };
     let options = options(&std::env::temp_dir());

@@ -9,22 +9,19 @@ use std::time::Duration;
 use farmctl::domain::{HostKey, SshEndpoint};
 use farmctl::transport::{Command, ErrorKind, Transport, run_collect};
 use futures::StreamExt as _;
-use testlab::{Board, BoardOptions, Direction, FaultProxy, KeyPair};
+use testlab::{Board, BoardOptions, ClosedPort, Direction, FaultProxy, KeyPair};
 
 use super::ssh::{Home, says};
 use super::suite::{self, LONG};
 use super::support::{board, board_with, endpoint, options, refused, try_connect};
-
-pub(super) fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 #[tokio::test]
 async fn every_way_of_not_connecting_has_its_kind() {
     let (board, home) = (board(), Home::new());
     let mut options = options(home.path());
     options.connect_timeout = Duration::from_secs(3);
-    let refused_port = SshEndpoint { port: Some(closed_port()), ..endpoint(&board) };
+    let closed = ClosedPort::take().unwrap();
+    let refused_port = SshEndpoint { port: Some(closed.port()), ..endpoint(&board) };
     assert_eq!(refused(refused_port, &options).await.kind, ErrorKind::Refused);
     let no_name = SshEndpoint { host: "no-such-host.invalid".into(), ..endpoint(&board) };
     assert_eq!(refused(no_name, &options).await.kind, ErrorKind::NameUnknown);
@@ -68,7 +65,8 @@ async fn a_login_that_is_cut_at_each_byte_is_a_lost_connection() {
             let board = &board;
             async move {
                 let proxy = FaultProxy::start(board.address()).await.unwrap();
-                proxy.cut_next(direction, bytes);
+                // Another test may look whether its own server has this port yet.
+                proxy.cut_each(direction, bytes);
                 let result = try_connect(through(board, &proxy), &options(&board.home)).await;
                 let error = result.err().unwrap_or_else(|| panic!("{direction:?} {bytes}: it was let in"));
                 assert_eq!(error.kind, ErrorKind::ConnectionLost, "{direction:?} {bytes}: {error}");

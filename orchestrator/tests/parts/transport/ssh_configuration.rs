@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use farmctl::domain::{HostKeyChecking, SshEndpoint, TransportConfig};
 use farmctl::transport::{ErrorKind, address};
 
-use testlab::{Agent, Board, BoardOptions, KeyPair};
+use testlab::{Agent, Board, BoardOptions, ClosedPort, KeyPair};
 
 use super::ssh::{Home, says, ssh_keygen};
-use super::ssh_broken::closed_port;
 use super::support::{board, board_with, endpoint, options, refused, try_connect};
 
 #[tokio::test]
@@ -216,7 +215,8 @@ async fn a_board_behind_a_jump_host_is_reached() {
     let transport = try_connect(behind.clone(), &options(home.path())).await.unwrap();
     assert_eq!(says(&transport, &["pwd"]).await, board.home.to_str().unwrap());
 
-    let closed = SshEndpoint { port: Some(closed_port()), ..behind.clone() };
+    let port = ClosedPort::take().unwrap();
+    let closed = SshEndpoint { port: Some(port.port()), ..behind.clone() };
     let error = refused(closed, &options(home.path())).await;
     assert_eq!(error.kind, ErrorKind::Unreachable);
     assert!(error.message.contains(&format!("127.0.0.1:{}", jump.port)), "{error}");

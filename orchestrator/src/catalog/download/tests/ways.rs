@@ -23,10 +23,10 @@ fn redirects_without_end_are_refused() {
 #[test]
 fn the_first_address_that_has_it_is_taken() {
     let lab = Lab::new();
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = testlab::ClosedPort::take().unwrap();
     let missing = Server::start(vec![reply("404 Not Found\r\nContent-Length: 0", &[])]);
     let good = Server::start(vec![whole(&lab.content)]);
-    lab.assert_got(lab.get(&[format!("http://{closed}/net.onnx"), missing.url(), good.url()]));
+    lab.assert_got(lab.get(&[format!("http://127.0.0.1:{}/net.onnx", closed.port()), missing.url(), good.url()]));
 }
 
 #[test]
