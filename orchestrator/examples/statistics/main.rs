@@ -15,6 +15,11 @@ use std::time::Instant;
 use farmctl::score::trust::{Certainty, Change, Conditions, Repeats, TrustRules, Verdict};
 use series::{Kind, Level, MEDIAN_NS, Noise, Random};
 
+/// How many times as many series the shares of intervals are of: what is wanted of them is two per cent wide.
+const INTERVALS_TIMES: u32 = 5;
+/// The same for loops, each of which is thousands of samples long.
+const LOOPS_TIMES: u32 = 3;
+
 const NORMAL: Noise = Noise::Normal(0.01);
 
 fn main() {
@@ -22,19 +27,25 @@ fn main() {
     println!("# How often the statistics of a run are right\n");
     println!(
         "Made by `bench/statistics`: {series} series of each kind and length, with fixed seeds, by the limits that are \
-         the default. A share is\nknown to ± {:.1} (one standard error at 95 %). What the words mean: \
-         [How sure a number is](../docs/src/trust.md).\n",
-        (0.95_f64 * 0.05 / f64::from(series)).sqrt() * 100.0
+         the default. A share is\nknown to ± {:.1} (one standard error at 95 %); those of intervals are of more series, \
+         and known to ± {:.1}. What the words mean:\n[How sure a number is](../docs/src/trust.md).\n",
+        error_percent(series),
+        error_percent(LOOPS_TIMES * series)
     );
-    intervals(series);
+    intervals(INTERVALS_TIMES * series);
     verdicts(series);
     steadiness(series);
     looks::warm_ups(series / 2);
-    looks::intervals(series / 2);
+    looks::intervals(LOOPS_TIMES * series);
     modes(series);
     drift(series);
     repeats(series);
     speed();
+}
+
+/// One standard error of a share of 95 % of so many series, in per cent.
+fn error_percent(series: u32) -> f64 {
+    (0.95_f64 * 0.05 / f64::from(series)).sqrt() * 100.0
 }
 
 fn certainty(samples_ns: &[u64]) -> Certainty {
