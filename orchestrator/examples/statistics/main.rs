@@ -27,8 +27,8 @@ fn main() {
     println!("# How often the statistics of a run are right\n");
     println!(
         "Made by `bench/statistics`: {series} series of each kind and length, with fixed seeds, by the limits that are \
-         the default. A share is\nknown to ± {:.1} (one standard error at 95 %); those of intervals are of more series, \
-         and known to ± {:.1}. What the words mean:\n[How sure a number is](../docs/src/trust.md).\n",
+         the default. A share is\nknown to ± {:.1} (one standard error at 95 %); those of intervals are of more \
+         series, and known to ± {:.1}. What the words mean:\n[How sure a number is](../docs/src/trust.md).\n",
         error_percent(series),
         error_percent(LOOPS_TIMES * series)
     );

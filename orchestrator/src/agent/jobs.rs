@@ -123,6 +123,7 @@ impl Work<'_, '_> {
                 Claim::Nothing => return Ok(DeviceOutcome::Over),
                 Claim::Locked(lock) => return Ok(DeviceOutcome::Locked(lock)),
                 Claim::Preempted(_) => return Ok(DeviceOutcome::Preempted),
+                Claim::LeaseLost => return Ok(DeviceOutcome::LeaseLost),
                 Claim::NotBefore(moment) => {
                     let due_at = self.agent.instant_of(moment);
                     tokio::select! {

@@ -152,7 +152,7 @@ impl Worker<'_> {
     }
 
     /// Tells what the device waits for, once as long as it is for the same.
-    async fn tell_of_wait(&mut self, cause: String, for_what: String) {
+    pub(super) async fn tell_of_wait(&mut self, cause: String, for_what: String) {
         if self.waits_for.as_ref() != Some(&for_what) {
             self.emit(EventKind::DeviceWaiting { cause }).await;
             self.waits_for = Some(for_what);

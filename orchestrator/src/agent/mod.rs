@@ -44,6 +44,7 @@ mod orphans;
 mod outputs;
 mod pace;
 mod policy;
+mod precedence;
 mod prepare;
 mod probe;
 mod quiet;

@@ -56,6 +56,8 @@ pub(super) struct Worker<'a> {
     pub(super) waits_for: Option<String>,
     /// When it was last noted that this sweep waits for the device.
     pub(super) wanted_at: Option<Instant>,
+    /// When this host first wanted the device, where others may go before it.
+    pub(super) first_wanted_at: Option<Instant>,
     /// The device's last check before it was brought up.
     pub(super) last_check: Option<CheckThen>,
     /// How fast it was then.
@@ -109,6 +111,7 @@ impl<'a> Worker<'a> {
             is_left_to_others: false,
             waits_for: None,
             wanted_at: None,
+            first_wanted_at: None,
             last_check: None,
             pace: None,
         }
@@ -127,6 +130,10 @@ impl<'a> Worker<'a> {
         }
         if self.is_preempted().await? {
             return Ok(TurnOutcome::Pause(LEASE_POLL_INTERVAL));
+        }
+        if let Some(host) = self.earlier_host()? {
+            self.tell_of_wait(format!("it is left to host {host} first, by `hosts:` of its entry"), host).await;
+            return Ok(TurnOutcome::Pause(self.lease_pause()));
         }
         // The device first: a sweep that goes before this one has to be heard of, whatever the device shares.
         let Some(lease) = self.lease_device().await? else { return Ok(TurnOutcome::Pause(self.lease_pause())) };

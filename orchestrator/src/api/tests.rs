@@ -81,10 +81,10 @@ fn fill(store: &dyn Store) {
     };
     people::lock_device(store, &lock).unwrap();
     let (row, _) = sweep(store, "s", &["a"], 3);
-    store.lease_device("a", Some(&row.id), "host", Duration::from_secs(600), now).unwrap();
     let run = claim(store, &row, "a", "host", 1);
     store.finish(run.epoch, &record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Ok), None, at(2)).unwrap();
     let run = claim(store, &row, "a", "host", 3);
+    store.lease_device("a", Some(&row.id), "host", Duration::from_secs(600), now).unwrap();
     store.append_event(&ended(&row.id, &run, RunStatus::Failed)).unwrap();
     people::pause_schedule(store, &SchedulePause { schedule: "nightly".into(), by: "ben".into(), since: now }).unwrap();
 }

@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::exit;
 use crate::cli::report::{print_results, print_rows_of};
 use crate::cli::signals::{self, Signals};
-use crate::domain::{Record, RunStatus, SweepId};
+use crate::domain::{Record, RunStatus, SweepId, SweepState};
 use crate::lab::{
     FollowEnd, LabError, MAX_DEVICES, PlannedSweep, Resumed, Stop, StopRequests, SweepExecution, SweepResults,
 };
@@ -133,7 +133,7 @@ async fn execute_and_conclude(
     if with_table {
         show(context, &results)?;
     }
-    Ok(exit_code(&results.counting(), is_interrupted))
+    Ok(exit_code(&results.counting(), is_interrupted || results.sweep.state == SweepState::Cancelled))
 }
 
 /// Carries a sweep out, until its end or until this process is told to stop; returns whether it was.
@@ -196,7 +196,8 @@ pub(super) fn show_end(
             if with_table {
                 show(context, &results)?;
             }
-            Ok(exit_code(&results.counting(), false))
+            // Whoever cancelled it, and wherever.
+            Ok(exit_code(&results.counting(), results.sweep.state == SweepState::Cancelled))
         }
         FollowEnd::Stuck(trouble) => {
             let text = format!("the daemon can't go on with sweep {sweep}: {trouble}");

@@ -136,16 +136,41 @@ impl Lab {
         find_device(&all, name).cloned()
     }
 
-    /// The devices of these names; all that are not disabled without any.
+    /// The devices of these names, whichever of the lab's hosts declares them; all that are not disabled without any.
     ///
     /// # Errors
     /// When there is none of a name.
     pub fn select_devices(&self, names: &[String]) -> Result<Vec<Device>, LabError> {
-        let devices = self.inventory()?.devices;
+        let devices: Vec<Device> = self.union_devices()?.into_iter().map(|it| it.device).collect();
         if names.is_empty() {
             return Ok(devices.into_iter().filter(|device| device.disabled.is_none()).collect());
         }
         names.iter().map(|name| find_device(&devices, name).cloned()).collect()
+    }
+
+    /// The same among those that this host's own farm files declare: those that it reaches, and whose lines it has.
+    ///
+    /// # Errors
+    /// When there is none of a name here. Where other hosts have it, they are named.
+    pub fn select_own_devices(&self, names: &[String]) -> Result<Vec<Device>, LabError> {
+        let devices = self.inventory()?.devices;
+        if names.is_empty() {
+            return Ok(devices.into_iter().filter(|device| device.disabled.is_none()).collect());
+        }
+        let own = |name: &String| match find_device(&devices, name) {
+            Ok(device) => Ok(device.clone()),
+            Err(unknown) => Err(self.of_other_hosts(name)?.unwrap_or(unknown)),
+        };
+        names.iter().map(own).collect()
+    }
+
+    /// What is told of a device that only other hosts have; `None` where these don't have it either.
+    fn of_other_hosts(&self, name: &str) -> Result<Option<LabError>, LabError> {
+        let found = self.union_devices()?.into_iter().find(|it| it.device.name == name);
+        Ok(found.map(|it| {
+            LabError::usage(format!("this host's farm files have no device {name:?}, and it is not reached from here"))
+                .with_hint(format!("call it on a host that has it: {}", it.hosts.join(", ")))
+        }))
     }
 
     /// What these devices do now.
@@ -282,7 +307,7 @@ impl Lab {
     /// # Errors
     /// When the store can't be used.
     pub async fn probe_all(&self, progress: &Progress) -> Result<(), LabError> {
-        let devices = self.select_devices(&[])?;
+        let devices = self.select_own_devices(&[])?;
         let probes = self.start_probes(Initiator::Daemon, progress)?;
         let answers = probes.ask(&devices).await?;
         tracing::info!(asked = answers.iter().filter(|answer| answer.is_asked()).count(), "devices were asked");

@@ -113,7 +113,8 @@ impl Lab {
             let own = models.get(device.name.as_str());
             wanted.iter().any(|it| it.name == device.name || own.is_some() && models.get(it.name.as_str()) == own)
         };
-        let devices: Vec<Device> = self.inventory()?.devices.into_iter().filter(is_asked).collect();
+        let devices = self.union_devices()?.into_iter().map(|it| it.device);
+        let devices: Vec<Device> = devices.filter(is_asked).collect();
         let runs_looked_at = (MOST_OF_ALL / devices.len().max(1)).clamp(FEWEST_OF_DEVICE, MOST_OF_DEVICE);
         let mut cells = Cells::default();
         let mut histories: BTreeMap<&str, History> = BTreeMap::new();

@@ -26,9 +26,8 @@ impl Lab {
     /// When there is no such thing.
     pub fn why(&self, what: &str, sweep: &str) -> Result<Vec<String>, LabError> {
         let store = self.store()?;
-        let inventory = self.inventory()?;
-        if let Some(device) = inventory.devices.iter().find(|device| device.name == what) {
-            return device_reasons(store.as_ref(), device, self.now());
+        if let Some(device) = self.union_devices()?.into_iter().find(|it| it.device.name == what) {
+            return device_reasons(store.as_ref(), &device.device, self.now());
         }
         if let Some((sweep, job)) = self.find_job(what, sweep)? {
             return job_reasons(store.as_ref(), &sweep, &job, self.now());
@@ -245,12 +244,10 @@ fn running(attempts: &[Attempt], live_holders: &[String]) -> String {
 
 /// What a job that waits waits for.
 fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str, now: Timestamp) -> Result<String, LabError> {
-    let Some(holder) = live_holder(store, &sweep.id, now)? else {
-        if store.is_shared() && !store.sweep_parts(&sweep.id, now)?.is_empty() {
-            return nobody_uses(store, sweep, device, now);
-        }
+    let holder = live_holder(store, &sweep.id, now)?;
+    if holder.is_none() && (!store.is_shared() || store.sweep_parts(&sweep.id, now)?.is_empty()) {
         return Ok(format!("Nobody carries the sweep out: `farmctl sweep --resume {}` goes on with it.", sweep.id));
-    };
+    }
     let status = store.device_status(device)?;
     if status.state == DeviceState::Quarantined {
         return Ok(format!("{device} is quarantined: `farmctl why {device}` says more."));
@@ -263,13 +260,18 @@ fn waits_for(store: &dyn Store, sweep: &SweepRow, device: &str, now: Timestamp) 
     }
     let lease = store.device_leases(now)?.into_iter().find(|(held, _)| held == device).map(|(_, lease)| lease);
     let is_of_sweep = |lease: &LeaseHolder| lease.sweep_id.as_ref() == Some(&sweep.id);
+    let is_holders = |lease: &LeaseHolder| holder.as_ref().is_some_and(|holder| lease.holder == holder.holder);
     Ok(match lease.filter(|lease| !is_holder_gone(&lease.holder)) {
-        Some(lease) if lease.holder == holder.holder || (store.is_shared() && is_of_sweep(&lease)) => {
+        Some(lease) if is_holders(&lease) || (store.is_shared() && is_of_sweep(&lease)) => {
             format!("{} carries the sweep out; jobs before it on {device} come first.", holder_in_words(&lease.holder))
         }
         Some(lease) => format!("{} uses {device}.", holder_in_words(&lease.holder)),
-        None if store.is_shared() => nobody_uses(store, sweep, device, now)?,
-        None => format!("{} carries the sweep out, and does not use {device} now.", holder_in_words(&holder.holder)),
+        None => match &holder {
+            Some(holder) if !store.is_shared() => {
+                format!("{} carries the sweep out, and does not use {device} now.", holder_in_words(&holder.holder))
+            }
+            _ => nobody_uses(store, sweep, device, now)?,
+        },
     })
 }
 

@@ -63,7 +63,8 @@ macro_rules! store_conformance {
             a_sweep_is_halted_for_all_by_the_first_reason, the_devices_with_open_jobs_are_told,
             one_process_at_a_time_has_a_sweep, one_process_at_a_time_has_a_device, a_runner_is_pinned_once,
             devices_are_quarantined_and_released, a_found_run_has_an_owner, past_durations_are_of_runs_that_ended_well,
-            events_come_back_in_order, no_job_is_claimed_twice, device_changes_are_open_until_they_are_undone,
+            events_come_back_in_order, no_job_is_claimed_twice,
+            nothing_is_claimed_without_the_lease_of_the_device, device_changes_are_open_until_they_are_undone,
             a_person_goes_before_a_schedule, a_due_time_is_begun_once, a_schedule_that_changes_begins_anew,
             a_schedule_is_paused_by_one_until_it_is_resumed, new_events_are_those_of_everything,
             a_lock_keeps_claims_off_until_it_ends, what_was_last_heard_of_a_device_is_kept,
@@ -157,9 +158,22 @@ pub fn record(sweep: &SweepId, job: &Job, run: Option<(&RunId, u32)>, status: Ru
     }
 }
 
-/// Claims a run that must be there.
+/// Has this holder have the lease of a device for a sweep, as whoever claims its jobs must.
+pub fn hold(store: &dyn Store, sweep: &SweepRow, device: &str, holder: &str, now: Timestamp) {
+    match store.lease_device(device, Some(&sweep.id), holder, LEASE, now).unwrap() {
+        LeaseOutcome::Held(other) if other.holder != holder => panic!("{other:?} has {device}"),
+        LeaseOutcome::Taken { .. } | LeaseOutcome::Held(_) => {}
+    }
+}
+
+/// Claims a run that must be there. Where its holder has not the lease of the device, it has that for the claim alone.
 pub fn claim(store: &dyn Store, sweep: &SweepRow, device: &str, holder: &str, seconds: i64) -> ClaimedRun {
-    match store.claim(&sweep.id, device, holder, LEASE, at(seconds)).unwrap() {
+    let leased = store.lease_device(device, Some(&sweep.id), holder, LEASE, at(seconds)).unwrap();
+    let claimed = store.claim(&sweep.id, device, holder, LEASE, at(seconds)).unwrap();
+    if let LeaseOutcome::Taken { epoch } = leased {
+        store.release_device(device, epoch).unwrap();
+    }
+    match claimed {
         Claim::Run(run) => *run,
         other => panic!("{other:?} instead of a run"),
     }

@@ -33,6 +33,8 @@ pub enum Claim {
     Preempted(SweepId),
     /// No job waits.
     Nothing,
+    /// Another has the lease of the device by now, or it was given back: nothing begins there for the caller.
+    LeaseLost,
 }
 
 /// A run that is under way, or was left.
@@ -107,6 +109,8 @@ pub struct AddedJob<'a> {
 pub trait RunStore {
     /// Claims the next job of a device, by its `position` in the plan, in one transaction: one that waits, and whose
     /// pause is over; none while a person keeps the device locked, or a sweep that goes before this one waits for it.
+    /// The holder must have the lease of the device for this sweep ([`super::LeaseStore::lease_device`]): that is
+    /// prolonged with the claim, so that no two begin a run on a device at once, however long one of them stood still.
     /// The run's identifier is made from sweep, job and attempt.
     ///
     /// # Errors

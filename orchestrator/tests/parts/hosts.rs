@@ -314,6 +314,16 @@ fn every_host_shows_the_devices_of_all_and_acts_on_them() {
     // A person's lock holds wherever it is made.
     expect(&one.run(&["devices", "lock", "b", "--for", "5m", "--why", "a cable"]), 0, &["b"]);
     expect(&two.run(&["devices", "show", "b"]), 0, &["locked", "a cable"]);
+    expect(&one.run(&["why", "b"]), 0, &["locked", "a cable"]);
+    expect(&one.run(&["devices", "unlock", "b"]), 0, &["b is free"]);
+    expect(&two.run(&["devices", "unlock", "b"]), 4, &["b is not locked"]);
+    for words in [["devices", "trust", "b"], ["devices", "utilisation", "b"]] {
+        expect(&one.run(&words), 0, &["b"]);
+    }
+    // Who does not reach it says who does.
+    for verb in ["probe", "check", "remove"] {
+        expect(&one.run(&["devices", verb, "b"]), 2, &["not reached from here", "on a host that has it: shelf"]);
+    }
     assert_eq!(ask(&one, "/api/v1/hosts")["items"].as_array().unwrap().len(), 2);
     // What is forgotten takes along what it alone declared.
     second.stop();

@@ -262,6 +262,7 @@ async fn utilisation_is_told_of_each_device_and_of_all_of_them() {
     let ago = |hours| now - jiff::SignedDuration::from_hours(hours);
     // Half a day of work that failed, then a quarter under a person's lock.
     let (row, _) = sweep(asked.store.as_ref(), "u", &["ccc"], 1);
+    crate::store::conformance::hold(asked.store.as_ref(), &row, "ccc", "host", ago(24));
     let claimed = asked.store.claim(&row.id, "ccc", "host", Duration::from_secs(60), ago(24)).unwrap();
     let crate::store::Claim::Run(run) = claimed else { panic!("{claimed:?}") };
     let failed = record(&row.id, &run.job, Some((&run.run_id, 1)), RunStatus::Failed);

@@ -157,7 +157,7 @@ pub(super) fn edit(context: &Context, arguments: &EditArguments) -> Result<u8, L
 }
 
 pub(super) fn remove(context: &Context, names: &[String]) -> Result<u8, LabError> {
-    for device in context.lab.select_devices(names)? {
+    for device in context.lab.select_own_devices(names)? {
         let file = context.lab.short_path(context.lab.remove_device(&device)?);
         say(&format!("{} was taken out of {file}; its history and results stay", device.name));
     }

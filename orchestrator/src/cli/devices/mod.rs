@@ -108,7 +108,7 @@ pub(super) async fn run(context: &Context, verb: DevicesVerb) -> Result<u8, LabE
 
 /// Asks devices that no sweep uses.
 async fn ask(context: &Context, names: &[String], question: Question) -> Result<Vec<ProbeResult>, LabError> {
-    let devices = context.lab.select_devices(names)?;
+    let devices = context.lab.select_own_devices(names)?;
     let progress = context.open_progress();
     let answers = context.lab.ask(&devices, question, &progress).await;
     context.close_progress(&progress);

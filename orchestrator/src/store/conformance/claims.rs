@@ -238,19 +238,20 @@ pub fn past_durations_are_of_runs_that_ended_well(open: &Open) {
 pub fn no_job_is_claimed_twice(open: &Open) {
     let (threads, jobs) = (8, 40);
     let (row, plan) = sweep(&*open(), "s", &["a"], jobs);
+    hold(&*open(), &row, "a", "host", at(0));
     let barrier = std::sync::Barrier::new(threads);
-    let claim_all = &|number: usize| {
+    let claim_all = &|| {
         let store = open();
         barrier.wait();
         let mut mine = Vec::new();
-        while let Claim::Run(run) = store.claim(&row.id, "a", &format!("host {number}"), LEASE, at(0)).unwrap() {
+        while let Claim::Run(run) = store.claim(&row.id, "a", "host", LEASE, at(0)).unwrap() {
             store.finish(run.epoch, &ended(&row, &run, RunStatus::Ok), None, at(1)).unwrap();
             mine.push(run.job.id);
         }
         mine
     };
     let mut claimed: Vec<JobId> = std::thread::scope(|scope| {
-        let claimers: Vec<_> = (0..threads).map(|number| scope.spawn(move || claim_all(number))).collect();
+        let claimers: Vec<_> = (0..threads).map(|_| scope.spawn(claim_all)).collect();
         claimers.into_iter().flat_map(|claimer| claimer.join().unwrap()).collect()
     });
     claimed.sort();
@@ -258,6 +259,27 @@ pub fn no_job_is_claimed_twice(open: &Open) {
     all.sort();
     assert_eq!(claimed, all);
     assert!(open().finish_sweep(&row.id, at(1)).unwrap());
+}
+
+pub fn nothing_is_claimed_without_the_lease_of_the_device(open: &Open) {
+    let store = open();
+    let (row, _) = sweep(&*store, "s", &["a"], 3);
+    let (next, _) = sweep(&*store, "next", &["a"], 1);
+    let claims =
+        |row: &SweepRow, holder: &str, seconds| open().claim(&row.id, "a", holder, LEASE, at(seconds)).unwrap();
+    assert_eq!(claims(&row, "host", 0), Claim::LeaseLost, "nobody has it");
+    hold(&*store, &row, "a", "host", at(0));
+    assert_eq!(claims(&row, "other", 1), Claim::LeaseLost);
+    assert_eq!(claims(&next, "host", 1), Claim::LeaseLost, "it is for another sweep");
+    assert!(matches!(claims(&row, "host", 50), Claim::Run(_)));
+    let held = store.lease_device("a", Some(&next.id), "other", LEASE, at(109)).unwrap();
+    assert!(matches!(held, LeaseOutcome::Held(_)), "the claim prolonged it");
+    // Nobody took it meanwhile: it is still theirs.
+    assert!(matches!(claims(&row, "host", 200), Claim::Run(_)));
+    let epoch = taken(store.lease_device("a", Some(&row.id), "other", LEASE, at(260)).unwrap());
+    assert_eq!(claims(&row, "host", 261), Claim::LeaseLost, "who stood still begins nothing");
+    store.release_device("a", epoch).unwrap();
+    assert_eq!(claims(&row, "other", 262), Claim::LeaseLost, "it was given back");
 }
 
 pub fn a_late_result_takes_the_place_of_a_skipped_job_once(open: &Open) {

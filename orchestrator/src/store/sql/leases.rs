@@ -34,6 +34,12 @@ const LEASE_DEVICE: &str = "
 
 const RELEASE_DEVICE: &str = "UPDATE device_leases SET until_ns = 0 WHERE device = :device AND epoch = :epoch";
 
+/// Also one whose time is over, as long as nobody else took it.
+const KEEP_DEVICE: &str = "
+    UPDATE device_leases SET until_ns = :lease_now + :lease_ns
+    WHERE device = :device AND holder = :holder AND sweep_id = :sweep AND until_ns > 0
+    RETURNING epoch";
+
 const WANT: &str = "
     INSERT INTO device_wants (device, sweep_id, until_ns) VALUES (:device, :sweep, :lease_now + :lease_ns)
     ON CONFLICT (device, sweep_id) DO UPDATE SET until_ns = excluded.until_ns";
@@ -224,6 +230,22 @@ fn device_lease(now: Timestamp) -> impl FnMut(&Row<'_>) -> Outcome<HeldDevice> {
         let until = ClockLead::between(row.get(4)?, now).told(row.get(3)?);
         Ok(until.map(|until| (device, LeaseHolder { holder, sweep_id, until })))
     }
+}
+
+/// Prolongs the lease of a device for a sweep; whether its holder has it still.
+pub(super) fn keep_device(
+    transaction: &Transaction<'_>,
+    device: &str,
+    sweep: &SweepId,
+    holder: &str,
+    lease: Duration,
+    now: Timestamp,
+) -> Outcome<bool> {
+    let parameters = named_params! {
+        ":device": device, ":holder": holder, ":sweep": sweep.0, ":lease_ns": lease_nanoseconds(lease),
+        ":lease_now": nanoseconds(now),
+    };
+    Ok(transaction.first(KEEP_DEVICE, parameters, |row| row.get::<i64>(0))?.is_some())
 }
 
 /// Who has all of a sweep.

@@ -103,6 +103,9 @@ impl<D: Database> RunStore for SqlStore<D> {
             if pause_ns > 0 {
                 return Ok(NextJob::NotBefore(nanoseconds(now).saturating_add(pause_ns)));
             }
+            if !leases::keep_device(transaction, device, sweep, holder, lease, now)? {
+                return Ok(NextJob::LeaseLost);
+            }
             let so_far = attempts_so_far(transaction, sweep, &job_id)?;
             let AttemptsSoFar { attempts, epochs, failed: failed_attempts } = so_far;
             let run = RunId(format!("{prefix}{}", attempts + 1));
@@ -119,6 +122,7 @@ impl<D: Database> RunStore for SqlStore<D> {
         })?;
         match claimed {
             NextJob::Nothing => Ok(Claim::Nothing),
+            NextJob::LeaseLost => Ok(Claim::LeaseLost),
             NextJob::Preempted(other) => Ok(Claim::Preempted(other)),
             NextJob::Locked(lock) => Ok(Claim::Locked(lock.lock()?)),
             NextJob::NotBefore(not_before_ns) => Ok(Claim::NotBefore(timestamp(not_before_ns)?)),
@@ -291,6 +295,7 @@ impl<D: Database> RunStore for SqlStore<D> {
 /// What a claim found.
 enum NextJob {
     Nothing,
+    LeaseLost,
     NotBefore(i64),
     Locked(locks::LockRow),
     Preempted(SweepId),

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{fresh, open};
 use crate::domain::{DeviceLock, Failure, FailureKind, RunStatus};
-use crate::store::conformance::{record, sweep};
+use crate::store::conformance::{hold, record, sweep};
 use crate::store::postgres::PostgresStore;
 use crate::store::{
     AddedJob, Claim, ClaimedRun, LeaseOutcome, LeaseStore as _, LockStore as _, Requeue, RunStore as _, people,
@@ -93,6 +93,7 @@ fn sweeps_and_runs_go_by_it_too() {
             assert!(matches!(taken, LeaseOutcome::Taken { .. }));
             let held = other.store.sweep_holder(&row.id, other.now()).unwrap().unwrap();
             assert!(held.holder == one.name && held.until > other.now(), "{held:?}");
+            hold(&one.store, &row, "a", one.name, one.now());
             let Claim::Run(run) = one.store.claim(&row.id, "a", one.name, SHORT, one.now()).unwrap() else {
                 panic!("nothing to claim")
             };
@@ -105,6 +106,7 @@ fn sweeps_and_runs_go_by_it_too() {
             assert_eq!(one.store.take_over(&run.run_id, one.name, LEASE, one.now()).unwrap(), None, "a live one");
             let ended = record(&row.id, &run.job, Some((&run.run_id, run.attempt)), RunStatus::Ok);
             other.store.finish(epoch, &ended, None, other.now()).unwrap();
+            one.store.expire_leases(one.name, one.now()).unwrap();
         }
     }
 }
@@ -127,11 +129,13 @@ fn what_waits_does_so_as_long_as_was_said_by_whichever_clock() {
             assert_eq!(one.store.device_locks(Some("a"), one.now()).unwrap()[0].until, lock.until, "as it was said");
             assert!(people::unlock_device(&other.store, "a", other.name, other.now()).unwrap().is_some());
 
+            hold(&one.store, &row, "a", one.name, one.now());
             let Claim::Run(run) = claims(one) else { panic!("nothing to claim") };
             give_back(one, &run, one.now() + minute);
             let Claim::NotBefore(moment) = claims(other) else { panic!("claimed in a pause") };
             let left = moment.duration_since(other.now());
             assert!(left > SignedDuration::ZERO && left <= minute + SignedDuration::from_secs(1), "{left}");
+            one.store.expire_leases(one.name, one.now()).unwrap();
         }
     }
 }
@@ -148,6 +152,7 @@ fn a_job_that_is_added_begins_as_soon_as_was_said() {
     for wrong_by in DAYS {
         let (right, wrong) = hosts(wrong_by);
         let (row, _) = sweep(&wrong.store, "added", &["a"], 1);
+        hold(&wrong.store, &row, "a", wrong.name, wrong.now());
         let Claim::Run(run) = wrong.store.claim(&row.id, "a", wrong.name, LEASE, wrong.now()).unwrap() else {
             panic!("nothing to claim")
         };
@@ -155,6 +160,7 @@ fn a_job_that_is_added_begins_as_soon_as_was_said() {
         let moved = crate::store::conformance::job("bb", 7);
         let added = AddedJob { job: &moved, not_before: wrong.now() };
         wrong.store.finish(run.epoch, &ended, Some(added), wrong.now()).unwrap();
+        hold(&right.store, &row, "bb", right.name, right.now());
         wait_until("the job that moved", || {
             matches!(right.store.claim(&row.id, "bb", right.name, LEASE, right.now()).unwrap(), Claim::Run(_))
         });

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::{database_of, fresh, open, server};
 use crate::domain::{DeviceLock, Event, EventKind, RunId, RunStatus};
-use crate::store::conformance::{at, record, sweep};
+use crate::store::conformance::{at, hold, record, sweep};
 use crate::store::{
     Claim, EventStore as _, Joined, LeaseOutcome, LeaseStore as _, LockStore as _, MaintenanceStore as _,
     PartStore as _, RunStore as _, StoreError, SweepStore as _, people,
@@ -85,6 +85,7 @@ fn no_job_is_claimed_twice_and_none_under_a_lock() {
         let (url, row) = (&url, &row);
         let work = move |device: &'static str, holder: String| {
             let (store, mut claimed, give_up_at) = (open(url), Vec::new(), Instant::now() + LIMIT);
+            hold(&store, row, device, &holder, at(0));
             while Instant::now() < give_up_at {
                 match store.claim(&row.id, device, &holder, LEASE, at(0)).unwrap() {
                     Claim::Run(run) => {
@@ -100,11 +101,8 @@ fn no_job_is_claimed_twice_and_none_under_a_lock() {
             }
             claimed
         };
-        let workers: Vec<_> = ["a", "a", "bb", "bb"]
-            .into_iter()
-            .enumerate()
-            .map(|(number, device)| scope.spawn(move || work(device, format!("host-{number}"))))
-            .collect();
+        let workers: Vec<_> =
+            ["a", "a", "bb", "bb"].map(|device| scope.spawn(move || work(device, format!("host of {device}")))).into();
         // Somebody locks and gives free meanwhile: what is locked is not claimed, and both go on.
         let person = open(url);
         for turn in 0..20 {

@@ -12,7 +12,8 @@ use crate::domain::{Event, EventKind, RunStatus, SweepId};
 use crate::store::conformance::{record, sweep};
 use crate::store::postgres::PostgresStore;
 use crate::store::{
-    Claim, ClaimedRun, EventStore as _, LeaseStore as _, MaintenanceStore as _, RunStore as _, SweepStore as _,
+    Claim, ClaimedRun, EventStore as _, LeaseOutcome, LeaseStore as _, MaintenanceStore as _, RunStore as _,
+    SweepStore as _,
 };
 
 /// What a child is to do: a file in its folder, its words a line each.
@@ -128,15 +129,19 @@ fn work(store: &PostgresStore, sweep: &SweepId, holder: &str, done: &mut std::fs
     while !DEVICES.iter().all(|device| store.open_jobs(sweep, Some(device)).unwrap().is_empty()) {
         assert!(Instant::now() < give_up_at, "there are jobs left");
         for device in DEVICES {
-            let Some(run) = next(store, sweep, device, holder) else { continue };
-            turn += 1;
-            let by = format!("{holder} {turn}");
-            store.append_event(&appended(&by)).unwrap();
-            writeln!(done, "event {by}").unwrap();
-            store.prolong_leases(holder, LEASE, Timestamp::now()).unwrap();
-            let ended = record(sweep, &run.job, Some((&run.run_id, run.attempt)), RunStatus::Ok);
-            store.finish(run.epoch, &ended, None, Timestamp::now()).unwrap();
-            writeln!(done, "run {}", run.run_id.0).unwrap();
+            let leased = store.lease_device(device, Some(sweep), holder, LEASE, Timestamp::now()).unwrap();
+            let LeaseOutcome::Taken { epoch } = leased else { continue };
+            if let Some(run) = next(store, sweep, device, holder) {
+                turn += 1;
+                let by = format!("{holder} {turn}");
+                store.append_event(&appended(&by)).unwrap();
+                writeln!(done, "event {by}").unwrap();
+                store.prolong_leases(holder, LEASE, Timestamp::now()).unwrap();
+                let ended = record(sweep, &run.job, Some((&run.run_id, run.attempt)), RunStatus::Ok);
+                store.finish(run.epoch, &ended, None, Timestamp::now()).unwrap();
+                writeln!(done, "run {}", run.run_id.0).unwrap();
+            }
+            store.release_device(device, epoch).unwrap();
         }
     }
 }
@@ -145,6 +150,8 @@ fn next(store: &PostgresStore, sweep: &SweepId, device: &str, holder: &str) -> O
     let now = Timestamp::now();
     match store.claim(sweep, device, holder, LEASE, now).unwrap() {
         Claim::Run(run) => Some(*run),
+        // It ran out, and another took it.
+        Claim::LeaseLost => None,
         Claim::Nothing => {
             let left = store.live_runs(sweep, Some(device)).unwrap().into_iter().filter(|run| run.lease.until <= now);
             left.into_iter().find_map(|run| store.take_over(&run.run_id, holder, LEASE, now).unwrap())

@@ -8,7 +8,7 @@ use testlab::PostgresServer;
 
 use super::{access, database_of, fresh, open, server};
 use crate::domain::RunStatus;
-use crate::store::conformance::{StateChange, at, claim, record, state_changes, sweep};
+use crate::store::conformance::{StateChange, at, claim, hold, record, state_changes, sweep};
 use crate::store::postgres::{PostgresStore, ServerAccess};
 use crate::store::{EventStore as _, MaintenanceStore as _, RunStore as _, Store, StoreError, SweepStore as _};
 
@@ -114,6 +114,7 @@ fn a_server_that_comes_back_is_used_again() {
     let url = own.create("lab").unwrap();
     let store = open(&url);
     let (row, _) = sweep(&store, "s", &["a"], 40);
+    hold(&store, &row, "a", "host", at(0));
     let is_gone = AtomicBool::new(false);
     let (kept, restarted) = std::thread::scope(|scope| {
         let worker = scope.spawn(|| {
@@ -180,10 +181,13 @@ fn a_password_is_in_no_error() {
 }
 
 /// The lines of an export; an import may have changed the order of fields within a text.
+/// What a store holds, but for leases: a copy begins with higher epochs, so that nobody goes on in it by an old one.
 fn exported(store: &dyn Store) -> Vec<serde_json::Value> {
     let mut export = Vec::new();
     store.export(&mut export).unwrap();
-    export.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    let lines = export.split(|byte| *byte == b'\n');
+    let rows = lines.filter_map(|line| serde_json::from_slice::<serde_json::Value>(line).ok());
+    rows.filter(|row| row["table"] != "device_leases").collect()
 }
 
 #[test]

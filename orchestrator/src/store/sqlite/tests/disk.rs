@@ -13,6 +13,9 @@ fn fill(store: &dyn Store, row: &SweepRow) -> (Vec<Record>, StoreError) {
     let mut kept = Vec::new();
     loop {
         let lease = std::time::Duration::from_secs(60);
+        if let Err(error) = store.lease_device("a", Some(&row.id), "host", lease, at(0)) {
+            return (kept, error);
+        }
         let run = match store.claim(&row.id, "a", "host", lease, at(0)) {
             Ok(Claim::Run(run)) => run,
             Ok(other) => panic!("{other:?}: the sweep has too few jobs to fill the disk"),

@@ -32,7 +32,7 @@ fn a_sound_store_has_no_faults_and_each_invariant_that_breaks_is_told() {
         ("UPDATE runs SET lease_until_ns = 7 WHERE state = 'recorded'", "has ended and has a lease"),
         ("UPDATE sweeps SET state = 'finished'", "has jobs without a record"),
         ("UPDATE sweeps SET state = 'odd'", "is in no known state: odd"),
-        ("INSERT INTO device_leases VALUES ('a', 1, 'h', 'gone', 5)", "has a lease for sweep gone"),
+        ("INSERT INTO device_leases VALUES ('other', 1, 'h', 'gone', 5)", "has a lease for sweep gone"),
         ("INSERT INTO lab VALUES ('two')", "2 lab identifiers"),
         ("UPDATE records SET status = 'failed'", "its columns say"),
         ("UPDATE records SET failure_kind = 'crashed'", "its columns say"),
