@@ -162,9 +162,16 @@ impl Work<'_, '_> {
         Ok(RunOutcome::GoOn)
     }
 
+    /// Asks the store for a job. How long one took is told to whoever listens; `bench/hosts` does.
     fn claim(&self) -> Result<Claim, StoreError> {
         let Agent { store, assignment: Assignment { sweep, .. }, leases, .. } = self.agent;
-        store.claim(&sweep.id, &self.device.name, leases.holder(), LEASE, self.agent.now())
+        let asked = std::time::Instant::now();
+        let claim = store.claim(&sweep.id, &self.device.name, leases.holder(), LEASE, self.agent.now())?;
+        if let Claim::Run(run) = &claim {
+            let took_us = u64::try_from(asked.elapsed().as_micros()).unwrap_or(u64::MAX);
+            tracing::trace!(target: "farmctl::claim", run = %run.run_id, took_us, "a job was claimed");
+        }
+        Ok(claim)
     }
 
     /// Takes over what an earlier process has left: a run that is still going on or has ended on the device is followed

@@ -322,6 +322,7 @@ impl SimDevice {
         let has_model = state.files.contains_key(&format!("store/{}", request.job.model.sha256));
         let boot_id = Some(format!("{}-{}", self.name, state.boot));
         let run = SimRun::new(&request, number, boot_id, has_model, &mut state.chance);
+        self.world.took(&self.name, run.ends_at - now);
         state.runs.insert(id.clone(), run);
         Ok(id)
     }

@@ -64,6 +64,7 @@ impl Connect for SimFarm {
             return Err(TransportError::new(ErrorKind::Unreachable, "no answer"));
         }
         tokio::time::sleep(wait).await;
+        device.world.took(&device.name, wait);
         if let Some(kind) = self.bad_moment(&device) {
             return Err(TransportError::new(kind, "a bad moment"));
         }
@@ -334,6 +335,7 @@ impl Transport for SimTransport {
         let mut sent = 0;
         for chunk in bytes.chunks(CHUNK) {
             let pause = self.device.state().chance.millis(1, 400);
+            self.device.world.took(&self.device.name, pause);
             self.until(Instant::now() + pause, begun, &mut fault, Instant::now() + stall).await?;
             if matches!(fault, Fault::DiskFull) {
                 return Err(TransportError::new(ErrorKind::DiskFull, "no space left on device"));

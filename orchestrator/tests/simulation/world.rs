@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
 /// The truth of a simulation.
 #[derive(Debug, Default)]
@@ -14,6 +15,8 @@ struct Facts {
     runs: u64,
     /// By run identifier: the numbers under which it was started. More than one only where a device had forgotten it.
     started: HashMap<String, Vec<u64>>,
+    /// By device: what its connections, its files and its runs took.
+    took: HashMap<String, Duration>,
 }
 
 impl World {
@@ -24,6 +27,17 @@ impl World {
         let number = facts.runs;
         facts.started.entry(run.to_owned()).or_default().push(number);
         number
+    }
+
+    /// Notes that a device was at work for so long, at nothing else at the same time.
+    pub fn took(&self, device: &str, length: Duration) {
+        *self.facts().took.entry(device.to_owned()).or_default() += length;
+    }
+
+    /// What the device took that took longest: no lab can have been faster.
+    #[allow(dead_code, reason = "`bench/scale` asks for it")]
+    pub fn longest(&self) -> Duration {
+        self.facts().took.values().max().copied().unwrap_or_default()
     }
 
     /// The samples that the run of this number measures: no two runs have the same. In every third the device becomes
