@@ -67,6 +67,13 @@ impl Visit for Took {
     fn record_debug(&mut self, _: &Field, _: &dyn std::fmt::Debug) {}
 }
 
+/// Those between the first tenth and the last tenth of claims, by time: devices that all begin at once stand in line.
+pub fn steady(claims: &[ClaimTime]) -> Vec<ClaimTime> {
+    let mut claims = claims.to_vec();
+    claims.sort_unstable_by_key(|claim| claim.at_ms);
+    claims[claims.len() / 10..claims.len() * 9 / 10].to_vec()
+}
+
 /// The claims a second between the first tenth and the last tenth of them.
 pub fn sustained_a_second(claims: &[ClaimTime]) -> f64 {
     let mut times: Vec<i64> = claims.iter().map(|claim| claim.at_ms).collect();

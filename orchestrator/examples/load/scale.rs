@@ -19,7 +19,8 @@ const BEGAN: Timestamp = Timestamp::constant(1_800_000_000, 0);
 const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// All devices at one host under virtual time: nobody waits for a processor, so what is left is the agent's own order.
-/// The store is on disk, as a lab's is: SQLite looks through all of its memory where a large one is only there.
+/// The store is a file, as a lab's is: SQLite looks through all of its memory where a large one is only there. Let it
+/// lie on a disk in memory (`TMPDIR`): virtual time stands still while a real disk works.
 ///
 /// No sweep can be shorter than its slowest device: the first connection, the files, and its runs, one after the
 /// other.
