@@ -160,7 +160,7 @@ fn a_cancelled_sweep_ends_its_runs_on_the_devices_and_keeps_what_is_there() {
         told(&lab, &["cancel", "latest"], 6);
         if let Some(running) = carrier {
             let ended = running.finish();
-            ended.expect_code(6);
+            ended.expect_code(130);
             assert_eq!(ended.named("run_started").len(), 4, "no more were started");
         }
         let rows = lab.rows();
