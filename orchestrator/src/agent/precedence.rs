@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::domain::{Host, HostStatus};
+use crate::lease::is_of_process;
 use crate::store::StoreError;
 
 use super::worker::Worker;
@@ -30,9 +31,10 @@ impl Worker<'_> {
     }
 }
 
-/// The first host at work that is named before the one whose process this is. One that is not named comes after all.
-fn goes_before<'a>(order: &[String], own_process: &str, hosts: &'a [Host]) -> Option<&'a str> {
-    let own = hosts.iter().find(|host| host.registered.process == own_process);
+/// The first host at work that is named before the one whose process, or a task of it, this holder is. One that is not
+/// named comes after all.
+fn goes_before<'a>(order: &[String], own_holder: &str, hosts: &'a [Host]) -> Option<&'a str> {
+    let own = hosts.iter().find(|host| is_of_process(own_holder, &host.registered.process));
     let earlier = order.iter().take_while(|name| own.is_none_or(|own| own.name() != name.as_str()));
     let at_work = |name: &String| hosts.iter().find(|host| host.name() == name && host.status() == HostStatus::Working);
     earlier.filter_map(at_work).map(Host::name).next()
@@ -72,6 +74,8 @@ mod tests {
             goes_before(&order, &format!("process of {own}"), hosts).map(str::to_owned).unwrap_or_default()
         };
         assert_eq!(["a", "b", "c", "d", "nobody"].map(|own| before(own, &all)), ["", "a", "a", "a", "a"]);
+        // A daemon carries each sweep out by a task of its own.
+        assert_eq!(["a.1", "b.3", "c.12"].map(|own| before(own, &all)), ["", "a", "a"]);
         let some =
             [host("a", HostState::Working, 61), host("b", HostState::Draining, 1), host("c", HostState::Working, 1)];
         assert_eq!(["b", "c", "d"].map(|own| before(own, &some)), ["", "", "c"], "silent, and draining");

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{self, DaemonConfig};
 use crate::domain::{Channel, DaemonStatus, SecretSource, SweepId, TransportConfig};
-use crate::lease::{Holder, is_holder_gone};
+use crate::lease::{Holder, is_holder_gone, is_of_process};
 
 use super::{Lab, LabError, Overrides};
 
@@ -254,10 +254,7 @@ impl Lab {
 
     /// Whether this holder of a lease is the daemon that runs in this lab.
     pub(super) fn is_daemon(&self, holder: &str) -> bool {
-        self.daemon_identity().is_some_and(|daemon| {
-            let task = holder.strip_prefix(&daemon.process);
-            task.is_some_and(|task| task.is_empty() || task.starts_with('.'))
-        })
+        self.daemon_identity().is_some_and(|daemon| is_of_process(holder, &daemon.process))
     }
 
     /// What the daemon last said of itself.

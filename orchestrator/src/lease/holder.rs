@@ -107,6 +107,11 @@ pub fn is_holder_gone(name: &str) -> bool {
     })
 }
 
+/// Whether a holder is this process, or a task of it.
+pub fn is_of_process(holder: &str, process: &str) -> bool {
+    holder.strip_prefix(process).is_some_and(|task| task.is_empty() || task.starts_with('.'))
+}
+
 /// A holder as people are told of it: its process and its host. What is no name of a holder stays as it is.
 pub fn holder_in_words(name: &str) -> String {
     name.parse::<Holder>()

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-pub use holder::{Holder, holder_in_words, holders, is_holder_gone, live_holder, machine_identity};
+pub use holder::{Holder, holder_in_words, holders, is_holder_gone, is_of_process, live_holder, machine_identity};
 pub use keeper::{Lease, LeaseError, LeaseKeeper};
 
 /// How long a lease lasts without a word from its holder.
